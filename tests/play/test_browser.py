@@ -431,6 +431,146 @@ def test_points_are_drawn_by_a_finger(chromium, server):
         assert abs(float(drawn[5][0]) - 3) < 0.2
 
 
+def pointer(page, kind, right, down, **more):
+    """Send an event to the plane, at shares of its sides."""
+    page.evaluate(
+        """([kind, right, down, more]) => {
+          const plane = document.querySelector("#plane");
+          plane.setPointerCapture = () => {};
+          const box = plane.getBoundingClientRect();
+          plane.dispatchEvent(new PointerEvent(kind, {
+            clientX: box.x + right * box.width, clientY: box.y + down * box.height,
+            pointerId: 1, isPrimary: true, button: 0, bubbles: true, cancelable: true, ...more,
+          }));
+        }""",
+        [kind, right, down, more],
+    )
+
+
+def test_one_finger_or_the_main_button_draws(page):
+    page.evaluate("location.hash = 'data=drawn&drawn=1:1:0'")
+    until(page, "!document.querySelector('#lack').hidden")
+    for button in (1, 2):
+        pointer(page, "pointerdown", 0.5, 0.5, button=button)
+        pointer(page, "pointermove", 0.9, 0.5, button=-1)
+        pointer(page, "pointerup", 0.9, 0.5, button=button)
+    pointer(page, "pointerdown", 0.25, 0.5)
+    for right in (0.7, 0.8):
+        pointer(page, "pointerdown", right, 0.75, pointerId=2, isPrimary=False)
+        pointer(page, "pointermove", right, 0.9, pointerId=2, isPrimary=False, button=-1)
+    pointer(page, "pointerup", 0.8, 0.9, pointerId=2, isPrimary=False)
+    pointer(page, "pointermove", 0.25, 0.75, button=-1)
+    pointer(page, "pointerup", 0.25, 0.75)
+    assert address(page)["drawn"] == "1:1:0,-3:0:0,-3:-3:0"
+
+
+def test_outputs_tell_their_numbers(page):
+    names = ["Output class A", "Output class B"]
+    for hidden, unit in ((2, "unit 1"), (0, "x₁")):
+        until(page, f"document.querySelectorAll('.net .column').length === {hidden + 2}")
+        for name in names:
+            output = page.get_by_role("button", name=name, exact=True)
+            output.focus()
+            said = text(page, "detail")
+            assert re.match(rf"{name}: bias −?\d.*; weights {unit} −?\d.*gradient \d", said)
+            described = output.get_attribute("aria-describedby")
+            assert page.locator(f"#{described}").inner_text() == said
+        assert text(page, "output-title") == "Output"
+        for _ in range(hidden):
+            page.click("#fewer-layers")
+    page.select_option("#data", "hills")
+    output = page.get_by_role("button", name="Output y", exact=True)
+    output.focus()
+    assert text(page, "detail").startswith("Output y: bias")
+
+
+def test_the_focus_goes_to_the_nearest_control(page):
+    focused = "document.activeElement.dataset.key ?? document.activeElement.id"
+
+    def press_until(name, expected, times):
+        page.get_by_role("button", name=name, exact=True).focus()
+        for _ in range(times):
+            page.keyboard.press("Enter")
+            page.wait_for_timeout(100)
+        until(page, f"({focused}) === '{expected}'")
+
+    press_until("Remove a unit from hidden layer 2", "head-1-1", 3)
+    press_until("Add a unit to hidden layer 2", "head-1--1", 11)
+    press_until("Remove a hidden layer", "more-layers", 2)
+    press_until("Add a hidden layer", "fewer-layers", 6)
+    page.locator("[data-key=unit-5-3]").focus()
+    page.evaluate("location.hash = 'hidden=4,4,4,4,4,2'")
+    until(page, f"({focused}) === 'unit-5-1'")
+    page.evaluate("location.hash = 'hidden=4'")
+    until(page, f"({focused}) === 'scroll'")
+
+
+def test_the_output_is_shown_again_after_a_unit(chromium, server):
+    settings = {"has_touch": True, "viewport": {"width": 390, "height": 800}}
+    with visited(chromium, server, **settings) as page:
+        title = "document.querySelector('#output-title').textContent"
+        page.locator("[data-key=unit-0-2]").tap()
+        until(page, f"{title} === 'Layer 1, unit 3'")
+        page.locator("#diagnosis, #doctor-title").first.tap()
+        until(page, f"{title} === 'Output'")
+        page.locator("[data-key=unit-0-2]").focus()
+        until(page, f"{title} === 'Layer 1, unit 3'")
+        page.select_option("#data", "xor")
+        until(page, f"{title} === 'Output'")
+
+
+def test_classes_differ_by_their_shapes(chromium, server):
+    """Points of the same color, as some people see them, are told apart."""
+    drawn = ",".join(["0:0:0", "0:3:0", "3:0:1", "-3:0:2", *(f"{i / 9}:-5:0" for i in range(36))])
+    opened_ = f"/#data=drawn&drawn={drawn}&share=90&points=training&data_seed=1"
+    with visited(chromium, server, opened_, forced_colors="active") as page:
+        shapes = page.evaluate("""() => {
+          const plane = document.querySelector("#plane");
+          const pen = plane.getContext("2d");
+          return [[300, 300], [300, 150], [450, 300], [150, 300]].map(([x, y]) => {
+            const { data } = pen.getImageData(x - 8, y - 8, 17, 17);
+            const colors = Array.from({ length: 289 }, (_, i) => data.slice(4 * i, 4 * i + 3).join());
+            return colors.map((color) => Number(color === colors[144])).join("");
+          });
+        }""")
+        assert min(shape.count("1") for shape in shapes) > 30
+        assert shapes[0] == shapes[1]
+        assert len(set(shapes)) == 3
+        for name in "ABC":
+            dot = page.locator(f"#classes .dot.{name}")
+            color = dot.evaluate("dot => getComputedStyle(dot).backgroundColor")
+            assert color not in ("rgb(0, 0, 0)", "rgb(255, 255, 255)", "rgba(0, 0, 0, 0)")
+        outlines = {
+            page.locator(f"#classes .dot.{name}").evaluate(
+                "dot => getComputedStyle(dot).borderRadius + getComputedStyle(dot).clipPath"
+            )
+            for name in "ABC"
+        }
+        assert len(outlines) == 3
+
+
+def test_links_lead_back_to_what_a_tab_showed(page):
+    page.evaluate("location.hash = 'data=xor&epoch=3'")
+    until(page, "document.querySelector('#at').textContent === '3'")
+    page.get_by_role("link", name="Digits").click()
+    page.evaluate("location.hash = 'hidden=16&step=2'")
+    page.wait_for_timeout(100)
+    page.get_by_role("link", name="Plane").click()
+    ready(page)
+    until(page, "document.querySelector('#at').textContent === '3'")
+    assert page.locator("#data").input_value() == "xor"
+    link = page.get_by_role("link", name="Digits")
+    assert link.get_attribute("href").endswith("/digits#hidden=16&step=2")
+
+
+def test_an_address_stays_while_it_opens(page):
+    with held(page, "**/sessions/playground*") as waiting:
+        page.evaluate("location.hash = 'data=moons'")
+        wait_for(page, waiting)
+        page.evaluate("dispatchEvent(new Event('pagehide'))")
+        assert page.url.endswith("#data=moons")
+
+
 def test_units_and_lines_tell_their_numbers(page):
     page.click("#epoch")
     until(page, "document.querySelector('#at').textContent === '1'")

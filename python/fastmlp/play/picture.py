@@ -180,7 +180,7 @@ def _region(course: Course, settings: Settings) -> Array:
     outputs = course.model.forward(_inputs(settings.features, REGION)).astype(np.float64)
     if not settings.is_classification:
         return _values(outputs[:, 0], 1.0)
-    finite: Array = np.isfinite(outputs).all(axis=1)
+    finite = np.all(np.isfinite(outputs), axis=1)
     outputs = np.where(finite[:, None], outputs, 0)
     if settings.loss == "softmax_cross_entropy":
         outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))

@@ -59,6 +59,7 @@ export class Session {
     this.place = { epoch: 0, step: 0 };
     this.speed = null;
     this.openings = 0;
+    this.hasOpened = false; // what the address says; until then it stays
     addEventListener("pagehide", () => this.end());
     // A tab that nobody sees trains nothing, and leaves its connection to others.
     document.addEventListener("visibilitychange", () => {
@@ -70,7 +71,7 @@ export class Session {
   // Opens a session as soon as a server answers. A later opening takes the place of this one.
   open(settings, place) {
     this.openings += 1;
-    this.isSearching = false;
+    this.isSearching = this.hasOpened = false;
     return this.openAs(this.openings, settings, place);
   }
 
@@ -90,6 +91,7 @@ export class Session {
       return;
     }
     this.name = answer.session;
+    this.hasOpened = true;
     this.settings = this.confirmed = settings;
     this.version = this.confirmedVersion = 0;
     this.place = place;
@@ -343,6 +345,9 @@ export function paint(canvas, bytes, table) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
+// Whether a stroke begins: with the first finger, or the main button of a mouse.
+export const startsStroke = (event) => event.isPrimary && event.button === 0;
+
 // ---------------------------------------------------------------- speech
 
 // Losses change 30 times a second; a screen reader hears them every few seconds, and at each end.
@@ -575,9 +580,26 @@ export function stateOf(address) {
   return { settings, place, query };
 }
 
+// The links lead back to what this tab showed last on the other page.
+const storage = openStorage();
+
+function openStorage() {
+  try {
+    return sessionStorage;
+  } catch {
+    return null; // the browser allows none
+  }
+}
+
+for (const link of document.querySelectorAll("nav a:not([aria-current])")) {
+  const kept = link.origin === location.origin && storage?.getItem(link.pathname);
+  if (kept) link.hash = kept;
+}
+
 // Writes the address, but no more than twice a second, of which browsers allow no more for long.
 export class Address {
-  constructor(text) {
+  constructor(session, text) {
+    this.session = session;
     this.text = text;
     this.next = 0;
     addEventListener("pagehide", () => this.write());
@@ -596,7 +618,8 @@ export class Address {
     clearTimeout(this.timer);
     this.timer = null;
     this.next = performance.now() + 500;
-    const text = this.text();
+    const text = this.session.hasOpened ? this.text() : location.hash;
+    storage?.setItem(location.pathname, text);
     if (text !== location.hash) history.replaceState(null, "", text || location.pathname);
   }
 }

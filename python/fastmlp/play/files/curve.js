@@ -2,7 +2,11 @@
 
 import { colors, css, shown } from "/files/common.js";
 
-const written = (epoch) => epoch.toLocaleString("en", { maximumFractionDigits: 1 });
+// As many digits as tell the ends of an axis apart.
+function written(epoch, span) {
+  const digits = Math.max(0, Math.min(4, 1 - Math.floor(Math.log10(span || 1))));
+  return epoch.toLocaleString("en", { maximumFractionDigits: digits });
+}
 
 export function drawCurve(canvas, curve) {
   const scale = devicePixelRatio;
@@ -40,9 +44,9 @@ export function drawCurve(canvas, curve) {
   pen.textBaseline = "alphabetic";
   if (curve.epochs.length) {
     pen.textAlign = "left";
-    pen.fillText(`epoch ${written(first)}`, left, height - 4);
+    pen.fillText(`epoch ${written(first, last - first)}`, left, height - 4);
     pen.textAlign = "right";
-    if (last > first) pen.fillText(written(last), width - right, height - 4);
+    if (last > first) pen.fillText(written(last, last - first), width - right, height - 4);
   }
   const line = (losses, color, dashes) => {
     pen.beginPath();

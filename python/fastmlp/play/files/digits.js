@@ -2,7 +2,8 @@
 
 import {
   Address, Code, Session, Speaker, addressOf, byId, colors, connectRun, connectSettings, decoded,
-  onColors, openAddress, paint, percent, refuse, show, showLosses, showSettings, spokenLosses,
+  onColors, openAddress, paint, percent, refuse, show, showLosses, showSettings,
+  spokenLosses, startsStroke,
 } from "/files/common.js";
 import { drawCurve } from "/files/curve.js";
 
@@ -15,7 +16,7 @@ let asked = null; // the last image, which another session is asked about too
 let awaitsImage = false; // a test image, which the board shows when it has come
 
 const session = new Session("digits", { onStart: begin, onFrame: next, onSettings: settle });
-const address = new Address(() => addressOf(session.confirmed, session.place, { speed: session.speed }));
+const address = new Address(session, () => addressOf(session.confirmed, session.place, { speed: session.speed }));
 const code = new Code(session);
 
 connectRun(session);
@@ -38,6 +39,7 @@ let last = null;
 function clear() {
   pen.fillStyle = "#000";
   pen.fillRect(0, 0, board.width, board.height);
+  byId("draw-here").hidden = false;
 }
 
 function placeOf(event) {
@@ -49,6 +51,7 @@ function placeOf(event) {
 }
 
 function stroke(to) {
+  byId("draw-here").hidden = true;
   pen.strokeStyle = "#fff";
   pen.lineWidth = 9;
   pen.lineCap = pen.lineJoin = "round";
@@ -60,6 +63,7 @@ function stroke(to) {
 }
 
 board.addEventListener("pointerdown", (event) => {
+  if (!startsStroke(event)) return;
   event.preventDefault();
   board.setPointerCapture(event.pointerId);
   last = placeOf(event);
@@ -67,12 +71,13 @@ board.addEventListener("pointerdown", (event) => {
   askAboutDrawing();
 });
 board.addEventListener("pointermove", (event) => {
-  if (!last) return;
+  if (!last || !event.isPrimary) return;
   stroke(placeOf(event));
   askAboutDrawing();
 });
 for (const kind of ["pointerup", "pointercancel"]) {
-  board.addEventListener(kind, () => {
+  board.addEventListener(kind, (event) => {
+    if (!event.isPrimary) return;
     if (last) askAboutDrawing();
     last = null;
   });
@@ -165,6 +170,7 @@ function showOpinion(opinion) {
   paint(byId("seen"), opinion ? decoded(opinion.image) : new Uint8Array(SIDE * SIDE), INK);
   if (awaitsImage && opinion && opinion.label !== null) {
     awaitsImage = false;
+    byId("draw-here").hidden = true;
     pen.imageSmoothingEnabled = false;
     pen.drawImage(byId("seen"), 0, 0, board.width, board.height);
   }
@@ -205,7 +211,7 @@ function next(came) {
   else if (frame.examples) {
     tiles(byId("examples"), decoded(frame.examples.images), frame.examples.labels, INK, String);
   }
-  const seen = frame.epoch * trainedOn;
+  const seen = frame.epoch * trainedOn + Math.round((frame.step / frame.steps) * trainedOn);
   byId("trained-on").textContent = frame.epoch + frame.step
     ? `${trainedOn.toLocaleString("en")} images of MNIST; so far it has completed `
       + `${frame.epoch.toLocaleString("en")} ${frame.epoch === 1 ? "pass" : "passes"} over them `

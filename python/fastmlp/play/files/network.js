@@ -6,6 +6,7 @@ const PICTURE = 50 * 50;
 const UNIT = 44;
 const HEAD = 62;
 const MOST_UNITS = 12;
+const FEW_LINES = 120; // more are thinner and fainter
 const NAMES = ["A", "B", "C"];
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -19,6 +20,10 @@ export class Network {
     byId("fewer-layers").addEventListener("click", () => onHidden((hidden) => hidden.slice(0, -1)));
     byId("more-layers").addEventListener("click", () => onHidden((hidden) => [...hidden, 4]));
     byId("lines").addEventListener("change", () => this.draw());
+    // A finger that leaves a unit leaves it the focus, until it touches something else.
+    document.addEventListener("pointerdown", ({ target }) => {
+      if (this.looked && !target.closest("[data-key]")) this.look(null);
+    });
     new ResizeObserver(() => this.place()).observe(byId("scroll"));
   }
 
@@ -35,6 +40,8 @@ export class Network {
     this.sizes = start.sizes;
     this.classes = start.classes;
     this.pictures = decoded(start.inputs);
+    if (this.looked && start.settings.data !== this.data) this.look(null);
+    this.data = start.settings.data;
     if (shape !== this.shape) {
       this.shape = shape;
       this.build();
@@ -59,11 +66,29 @@ export class Network {
     this.lines = this.buildLines();
     byId("layers-shown").textContent =
       this.hidden.length === 1 ? "1 hidden layer" : `${this.hidden.length} hidden layers`;
-    byId("fewer-layers").disabled = this.hidden.length === 0;
-    byId("more-layers").disabled = this.hidden.length === 6;
+    this.enableLayers();
     this.look(null);
     this.place();
-    if (focused) net.querySelector(`[data-key="${focused}"]`)?.focus();
+    if (focused) this.focusNear(focused);
+  }
+
+  // Returns the focus to a control that was drawn anew, or to the nearest one that is left.
+  focusNear(key) {
+    const keys = [key, key.endsWith("--1") ? key.replace("--1", "-1") : key.replace(/-1$/, "--1")];
+    const [kind, layer, unit] = key.split("-");
+    if (kind === "unit") for (let before = unit - 1; before >= 0; before -= 1) keys.push(`unit-${layer}-${before}`);
+    const controls = keys.map((name) => this.net.querySelector(`[data-key="${name}"]:not(:disabled)`));
+    (controls.find((control) => control) ?? byId("scroll")).focus();
+  }
+
+  // A button that is disabled leaves the focus to the other one.
+  enableLayers() {
+    const [fewer, more] = [byId("fewer-layers"), byId("more-layers")];
+    const count = this.hidden.length;
+    const focused = document.activeElement;
+    [fewer.disabled, more.disabled] = [count === 0, count === 6];
+    if (focused === fewer && fewer.disabled) more.focus();
+    if (focused === more && more.disabled) fewer.focus();
   }
 
   inputButton(name) {
@@ -92,21 +117,38 @@ export class Network {
     button.append(document.createElement("canvas"));
     const mark = made("span", "mark");
     mark.setAttribute("aria-hidden", "true");
-    const here = { column: layer + 1, unit };
-    for (const kind of ["pointerenter", "focus"]) button.addEventListener(kind, () => this.look(here));
-    for (const kind of ["pointerleave", "blur"]) button.addEventListener(kind, () => this.look(null));
+    this.connectLook(button, { column: layer + 1, unit });
     this.net.append(button, mark);
     return { button, canvas: button.firstChild, mark };
   }
 
+  // Its numbers are those of a unit that is pointed at, and the description of one with the focus.
+  connectLook(button, place) {
+    button.setAttribute("aria-describedby", "detail");
+    for (const kind of ["pointerenter", "focus"]) button.addEventListener(kind, () => this.look(place));
+    for (const kind of ["pointerleave", "blur"]) button.addEventListener(kind, () => this.look(null));
+  }
+
   outputs() {
-    return Array.from({ length: this.sizes.at(-1) }, (_, i) => {
-      const end = made("span", "end");
-      const dot = made("span", `dot ${this.classes ? NAMES[i] : "B"}`);
-      end.append(dot, this.classes ? NAMES[i] : "y");
-      this.net.append(end);
-      return { button: end };
+    return Array.from({ length: this.sizes.at(-1) }, (_, unit) => {
+      const button = made("button", "end");
+      button.type = "button";
+      button.dataset.key = `output-${unit}`;
+      button.setAttribute("aria-label", `Output ${this.outputName(unit)}`);
+      const dot = made("span", `dot ${this.classes ? NAMES[unit] : "value"}`);
+      button.append(dot, this.classes ? NAMES[unit] : "y");
+      this.connectLook(button, { column: this.sizes.length - 1, unit });
+      this.net.append(button);
+      return { button };
     });
+  }
+
+  outputName(unit) {
+    return this.classes ? `class ${NAMES[unit]}` : "y";
+  }
+
+  isOutput(column) {
+    return column === this.sizes.length - 1;
   }
 
   head(text) {
@@ -234,11 +276,13 @@ export class Network {
     const values = isGradient ? this.gradients : this.weights;
     let most = 1e-30;
     for (const value of values) if (Math.abs(value) > most) most = Math.abs(value);
+    const thin = Math.min(1, Math.sqrt(FEW_LINES / values.length));
+    this.svg.style.opacity = Math.sqrt(thin);
     for (const [i, line] of this.lines.entries()) {
       const size = Math.abs(values[i]);
       const share = isGradient ? size / most : size / (size + 1);
       line.path.setAttribute("stroke", css(values[i] < 0 ? colors.a : colors.b));
-      line.path.setAttribute("stroke-width", (0.4 + 6 * share).toFixed(2));
+      line.path.setAttribute("stroke-width", (thin * (0.4 + 6 * share)).toFixed(2));
     }
     let number = 0;
     for (const column of this.columns.slice(1, -1)) {
@@ -274,16 +318,20 @@ export class Network {
     this.onLook();
   }
 
-  // The picture of the unit that is pointed at, or null.
+  // The picture of the hidden unit that is pointed at, or null.
   get picture() {
-    if (!this.looked || !this.units) return null;
+    if (!this.looksAtHidden || !this.units) return null;
     const at = this.numberOf(this.looked) * PICTURE;
     return this.units.subarray(at, at + PICTURE);
   }
 
-  // What the plane shows: the output, or the unit that is pointed at.
+  get looksAtHidden() {
+    return this.looked !== null && !this.isOutput(this.looked.column);
+  }
+
+  // What the plane shows: the output, or the hidden unit that is pointed at.
   get title() {
-    return this.looked ? `Layer ${this.looked.column}, unit ${this.looked.unit + 1}` : "Output";
+    return this.looksAtHidden ? `Layer ${this.looked.column}, unit ${this.looked.unit + 1}` : "Output";
   }
 
   numberOf({ column, unit }) {
@@ -291,26 +339,28 @@ export class Network {
   }
 
   tellUnit() {
-    if (!this.weights) return;
+    if (!this.weights || this.weights.length !== this.lines.length) return;
     const { column, unit } = this.looked;
     const number = this.numberOf(this.looked);
     const incoming = [...this.lines.entries()].filter(
       ([, line]) => line.layer === column - 1 && line.to === unit);
     const weights = incoming.map(([i, line]) => `${this.nameOf(line)} ${shown(this.weights[i])}`);
     const size = Math.hypot(...incoming.map(([i]) => this.gradients[i]), this.biasGradients[number]);
-    const state = this.columns[column][unit].state;
+    const { state } = this.columns[column][unit];
+    const name = this.isOutput(column)
+      ? `Output ${this.outputName(unit)}`
+      : `Hidden layer ${column}, unit ${unit + 1}${state && `, ${state}`}`;
+    const most = this.isOutput(column) ? "" : `; largest output of the layer ${shown(this.largest[column - 1])}`;
     this.tell(
-      `Hidden layer ${column}, unit ${unit + 1}${state && `, ${state}`}: bias ${shown(this.biases[number])}; `
-      + `weights ${weights.join(", ")}; size of the gradient ${shown(size, 2)}; `
-      + `largest output of the layer ${shown(this.largest[column - 1])}.`);
+      `${name}: bias ${shown(this.biases[number])}; weights ${weights.join(", ")}; `
+      + `size of the gradient ${shown(size, 2)}${most}.`);
   }
 
   tellLine(number) {
     if (!this.weights) return;
     const line = this.lines[number];
-    const isLast = line.layer + 2 === this.sizes.length;
-    const output = this.classes ? `class ${NAMES[line.to]}` : "y";
-    const target = isLast ? output : `unit ${line.to + 1} of layer ${line.layer + 1}`;
+    const isLast = this.isOutput(line.layer + 1);
+    const target = isLast ? this.outputName(line.to) : `unit ${line.to + 1} of layer ${line.layer + 1}`;
     this.tell(
       `${this.nameOf(line)} to ${target}: weight ${shown(this.weights[number])}, `
       + `gradient ${shown(this.gradients[number], 2)}.`);
@@ -324,7 +374,7 @@ export class Network {
 
   tell(text) {
     this.told = undefined;
-    const usual = "Point at a unit or a line, or move to a unit with Tab, to read its numbers.";
+    const usual = "Point at a unit or a line, or move to a unit or an output with Tab, to read its numbers.";
     byId("detail").textContent = text || usual;
   }
 }

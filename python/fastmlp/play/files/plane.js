@@ -1,10 +1,23 @@
 // The plane: decision regions, points, and points that are drawn.
 
-import { colors, css, paint } from "/files/common.js";
+import { colors, css, paint, startsStroke } from "/files/common.js";
 
 const REACH = 6;
 const RADIUS = 6.5;
 const BETWEEN = 0.35; // points of one stroke
+
+const circle = (pen, x, y) => pen.arc(x, y, RADIUS, 0, 7);
+
+const square = (pen, x, y) => pen.rect(x - 0.9 * RADIUS, y - 0.9 * RADIUS, 1.8 * RADIUS, 1.8 * RADIUS);
+
+function triangle(pen, x, y) {
+  pen.moveTo(x, y - 1.3 * RADIUS);
+  pen.lineTo(x + 1.2 * RADIUS, y + 0.8 * RADIUS);
+  pen.lineTo(x - 1.2 * RADIUS, y + 0.8 * RADIUS);
+  pen.closePath();
+}
+
+const OUTLINES = [circle, square, triangle]; // of the classes, which differ by more than color
 
 export class Plane {
   constructor(canvas, onPoint) {
@@ -16,8 +29,9 @@ export class Plane {
     this.last = null;
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
-    canvas.addEventListener("pointerup", () => { this.last = null; });
-    canvas.addEventListener("pointercancel", () => { this.last = null; });
+    for (const kind of ["pointerup", "pointercancel"]) {
+      canvas.addEventListener(kind, (event) => { if (event.isPrimary) this.last = null; });
+    }
   }
 
   begin(start) {
@@ -42,11 +56,13 @@ export class Plane {
     const side = this.canvas.width;
     pen.imageSmoothingEnabled = true;
     pen.drawImage(this.picture, 0, 0, side, side);
+    this.drawAxes(pen, side);
     this.points.forEach(([x1, x2], i) => {
       const isTest = i >= this.trained;
       if (isTest && !this.showsTest) return;
+      const outline = this.isOfClasses ? OUTLINES[this.labels[i]] : circle;
       pen.beginPath();
-      pen.arc(((x1 + REACH) / 2 / REACH) * side, ((REACH - x2) / 2 / REACH) * side, RADIUS, 0, 7);
+      outline(pen, ((x1 + REACH) / 2 / REACH) * side, ((REACH - x2) / 2 / REACH) * side);
       const color = css(this.colorOf(this.labels[i]));
       pen.lineWidth = 2;
       if (isTest) {
@@ -65,6 +81,22 @@ export class Plane {
     });
   }
 
+  drawAxes(pen, side) {
+    pen.font = "20px system-ui, sans-serif";
+    pen.lineWidth = 4;
+    pen.strokeStyle = css(colors.paper);
+    pen.fillStyle = css(colors.ink);
+    for (const [text, x, y, align, baseline] of [
+      ["−6", 6, side - 6, "left", "bottom"], ["x₁", side / 2, side - 6, "center", "bottom"],
+      ["6", side - 6, side - 6, "right", "bottom"], ["6", 6, 6, "left", "top"], ["x₂", 6, side / 2, "left", "middle"],
+    ]) {
+      pen.textAlign = align;
+      pen.textBaseline = baseline;
+      pen.strokeText(text, x, y);
+      pen.fillText(text, x, y);
+    }
+  }
+
   colorOf(label) {
     if (this.isOfClasses) return colors.classes[label];
     const main = label < 0 ? colors.a : colors.b;
@@ -81,7 +113,7 @@ export class Plane {
   }
 
   down(event) {
-    if (!this.draws) return;
+    if (!this.draws || !startsStroke(event)) return;
     event.preventDefault();
     this.canvas.setPointerCapture(event.pointerId);
     this.last = this.placeOf(event);
@@ -89,7 +121,7 @@ export class Plane {
   }
 
   move(event) {
-    if (!this.last) return;
+    if (!this.last || !event.isPrimary) return;
     const place = this.placeOf(event);
     if (Math.hypot(place.x1 - this.last.x1, place.x2 - this.last.x2) < BETWEEN) return;
     this.last = place;

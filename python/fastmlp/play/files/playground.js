@@ -13,7 +13,7 @@ const speaker = new Speaker();
 let frame = null;
 
 const session = new Session("playground", { onStart: begin, onFrame: next, onSettings: settle });
-const address = new Address(() => addressOf(session.confirmed, session.place, {
+const address = new Address(session, () => addressOf(session.confirmed, session.place, {
   speed: session.speed,
   lines: byId("lines").value === "gradient" && "gradient",
   points: byId("show-test").checked ? "" : "training",
