@@ -238,6 +238,42 @@ def test_settings_of_digits_are_in_the_address(server, chromium):
         assert page.locator("#hidden").input_value() == "16, 8"
 
 
+def test_batches_count_as_images_that_were_seen(server, chromium):
+    with opened(chromium, f"{server.url}/digits#step=3") as page:
+        until(page, "document.querySelector('#batch-at').textContent === '3 of 600'")
+        assert "has seen 300 images, in 0 complete passes over all and a part" in (
+            page.inner_text("#trained-on")
+        )
+        epochs = page.evaluate("""async () => {
+          const { drawCurve } = await import("/files/curve.js");
+          const texts = [];
+          const canvas = { clientWidth: 300, clientHeight: 100, getContext: () => new Proxy({}, {
+            get: (_, name) => (name === "fillText" ? (text) => texts.push(text) : () => {}),
+            set: () => true,
+          }) };
+          for (const epochs of [[0, 0.0017], [0.9983, 1.0017], [0, 7], [3, 90]]) {
+            drawCurve(canvas, { epochs, train: [1, 1], test: [1, 1] });
+          }
+          return texts;
+        }""")
+        ends = [one for one in epochs if one not in ("0", "0.5", "1") or one.startswith("epoch")]
+        assert ends == ["epoch 0", "0.0017", "epoch 0.9983", "1.0017", "epoch 0", "7",
+                        "epoch 3", "90"]  # fmt: skip
+
+
+def test_the_board_says_where_to_draw_until_there_is_a_digit(server, chromium):
+    with opened(chromium, f"{server.url}/digits") as page:
+        until(page, "document.querySelector('#train-loss').textContent !== '-'")
+        here = page.locator("#draw-here")
+        assert here.is_visible()
+        draw(page, page.locator("#drawing-board").bounding_box(), [(0.5, 0.15), (0.5, 0.85)])
+        assert here.is_hidden()
+        page.click("#clear")
+        assert here.is_visible()
+        page.click("#show-image")
+        until(page, "document.querySelector('#draw-here').hidden")
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(server, chromium, scheme, width):

@@ -471,7 +471,7 @@ function worded(text) {
 }
 
 function whyOf(error) {
-  if (error.status === 404) return "The session had ended. This page opens it again: repeat what you did.";
+  if (error.status === 404) return "There is no session yet. This page opens one: then do that again.";
   return error.status ? worded(error.message) : "The server does not answer.";
 }
 

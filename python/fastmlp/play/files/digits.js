@@ -213,9 +213,9 @@ function next(came) {
   }
   const seen = frame.epoch * trainedOn + Math.round((frame.step / frame.steps) * trainedOn);
   byId("trained-on").textContent = frame.epoch + frame.step
-    ? `${trainedOn.toLocaleString("en")} images of MNIST; so far it has completed `
-      + `${frame.epoch.toLocaleString("en")} ${frame.epoch === 1 ? "pass" : "passes"} over them `
-      + `(${seen.toLocaleString("en")} images). Some of them:`
+    ? `${trainedOn.toLocaleString("en")} images of MNIST; so far it has seen ${seen.toLocaleString("en")} images, `
+      + `in ${frame.epoch.toLocaleString("en")} complete ${frame.epoch === 1 ? "pass" : "passes"} over all`
+      + `${frame.step ? " and a part of the next one" : ""}. Some of them:`
     : `Nothing yet: its weights are random numbers. Press Play to train it on ${trainedOn.toLocaleString("en")} `
       + "images of MNIST, such as these:";
   const isActive = frame.playing || frame.busy;

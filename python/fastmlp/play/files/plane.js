@@ -82,7 +82,7 @@ export class Plane {
   }
 
   drawAxes(pen, side) {
-    pen.font = "20px system-ui, sans-serif";
+    pen.font = "24px system-ui, sans-serif";
     pen.lineWidth = 4;
     pen.strokeStyle = css(colors.paper);
     pen.fillStyle = css(colors.ink);
