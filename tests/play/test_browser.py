@@ -48,7 +48,7 @@ def visited(chromium, server, address="/", **settings):
 
 
 def ready(page):
-    until(page, "document.querySelector('#train-loss').textContent !== '-'")
+    until(page, "document.querySelector('#batch-at').textContent.includes(' of ')")
 
 
 def text(page, name):
@@ -338,7 +338,7 @@ def test_numbers_that_cannot_be_are_said(chromium, server, value):
         page.locator("#learning_rate").fill(value)
         page.locator("#learning_rate").press("Tab")
         until(page, "!document.querySelector('#problem').hidden")
-        assert "learning" in text(page, "problem")
+        assert text(page, "problem").startswith("Learning rate: ")
         page.locator("#learning_rate").fill("0.1")
         page.locator("#learning_rate").press("Tab")
         until(page, "document.querySelector('#problem').hidden")
@@ -385,6 +385,7 @@ def test_points_are_drawn_by_mouse_and_keyboard(page, tmp_path):
     page.click("#clear-points")
     until(page, "!document.querySelector('#lack').hidden")
     assert "4 points" in text(page, "lack")
+    page.locator("#plane").scroll_into_view_if_needed()
     box = page.locator("#plane").bounding_box()
     assert "4 points" in page.locator("#step").get_attribute("title")
     assert page.locator("#play").is_disabled()

@@ -211,6 +211,32 @@ def test_a_training_that_diverged_goes_on_with_other_settings(server, seed, tmp_
     assert digest_of(code["python"], tmp_path) == code["digest"]
 
 
+@pytest.mark.parametrize("seed", range(4), indirect=True)
+def test_what_fit_refuses_is_a_problem_that_another_setting_solves(seed):
+    """Whatever passes the checks of settings: here a rate that is 0 in float32."""
+    rng = random.Random(seed)
+    wrong = Phase.model_construct(start=3, learning_rate=1e-46, batch_size=10, l2=0.0)
+    settings = Settings(seed=rng.randint(0, 99), dropout=rng.choice([0.0, 0.2]))
+    samples = samples_of(settings)
+
+    def trained(settings, *places):
+        course = Course(model_of(settings), samples.train, samples.test, settings)
+        for place in places:
+            course.advance(place, 60)
+        return course
+
+    course = trained(settings, (rng.randint(0, 2), rng.randint(0, 20)))
+    course.tune(settings.model_copy(update={"phases": (Phase(), wrong)}))
+    course.advance((9, 0), 60)
+    assert "learning_rate" in course.problem
+    assert course.place == (3, 0)
+    mended = settings.tuned(3, {"learning_rate": 0.1, "batch_size": 32})
+    course.tune(mended)
+    course.advance((5, 3), 60)
+    assert course.problem == ""
+    assert course.digest() == trained(mended, (5, 3)).digest()
+
+
 def wild_settings(rng):
     """Return settings that are likely to diverge, at once or in a later phase."""
     settings = accepted(rng)

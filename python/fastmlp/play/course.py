@@ -69,6 +69,7 @@ class Course:
         self._seconds_per_step = math.inf
         self._untrained = copy.deepcopy(model)
         self._kept = self.initial, model.training_state()  # at the last start of an epoch
+        self._known = 0  # epochs in the history of the model, whose losses are taken
 
     def tune(self, settings: TrainSettings) -> None:
         """Take settings that differ in later phases alone, with which the training can go on."""
@@ -123,23 +124,17 @@ class Course:
         if not self.step:
             self._kept = self.model.parameters(), self.model.training_state()
         start, before = time.perf_counter(), self.epoch * per_epoch + self.step
-        known = self._known
         try:
             self._fit(epochs, step)
         except (fastmlp.DivergedError, ValueError) as error:
             self.problem = f"{error} Then press Play, or Reset to begin anew."
-            self._return_to_kept(epochs=len(self.model.history.loss) - known)
+            self._return_to_kept(epochs=len(self.model.history.loss) - self._known)
         done = self.epoch * per_epoch + self.step - before
         self._seconds_per_step = (time.perf_counter() - start) / max(1, done)
 
-    @property
-    def _known(self) -> int:
-        """Number of epochs in the history that the next `fit` continues."""
-        return len(self.model.history.loss) if self.place != (0, 0) else 0
-
     def _fit(self, epochs: int, step: int = 0) -> None:
         """Call `fit` for epochs, or up to a step within the next one, and take its measures."""
-        phase, known = phase_at(self.settings, self.epoch), self._known
+        phase = phase_at(self.settings, self.epoch)
         end = self.epoch * self.steps_per_epoch + step
         self.model.fit(
             *self.train,
@@ -153,8 +148,10 @@ class Course:
             verbose=0,
         )
         history = self.model.history
-        self.losses.extend(history.loss[known:])
-        self.test_losses.extend(history["val_loss"][known:] if history.loss else ())
+        losses = history.loss
+        self.losses.extend(losses[self._known :])
+        self.test_losses.extend(history["val_loss"][self._known :] if losses else ())
+        self._known = len(losses)
         self.epoch, self.step = len(self.losses), step
 
     def _return_to_kept(self, epochs: int) -> None:
@@ -164,6 +161,7 @@ class Course:
         """
         parameters, state = self._kept
         self.model = copy.deepcopy(self._untrained)
+        self._known = 0
         if state:
             self.model.set_parameters(parameters)
             self.model.restore_training_state(state)
