@@ -1002,6 +1002,33 @@ def test_nothing_is_wider_than_the_window(chromium, server, width):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_phone_has_large_switches_and_whole_words(chromium, server):
+    with visited(chromium, server, viewport={"width": 390, "height": 800}) as page:
+        for name in ("batch_normalization", "show-test"):
+            assert page.locator(f"#{name}").bounding_box()["height"] >= 24
+        needed = page.evaluate("""() => {
+          const field = document.querySelector("#loss");
+          const pen = document.createElement("canvas").getContext("2d");
+          pen.font = getComputedStyle(field).font;
+          return field.clientWidth - pen.measureText("cross-entropy").width;
+        }""")
+        assert needed > 30  # for the arrow and the padding
+
+
+def test_many_lines_are_thin(chromium, server):
+    widths = []
+    for hidden in ("4", "12,12,12,12,12,12"):
+        with visited(chromium, server, f"/#hidden={hidden}&lines=gradient") as page:
+            widths.append(
+                page.evaluate("""() => {
+              const lines = [...document.querySelectorAll(".net path:not(.hit)")];
+              return Math.max(...lines.map((line) => line.getAttribute("stroke-width")));
+            }""")
+            )
+    assert widths[0] == 6.4
+    assert widths[1] < 3
+
+
 def test_whoever_wants_no_motion_gets_few_frames(chromium, server):
     with visited(chromium, server, reduced_motion="reduce") as page:
         page.click("#play")
