@@ -10,8 +10,8 @@ PLAY_MUTATIONS = [
     Mutation(
         "playground: a step is counted from the start of the epoch",
         "python/fastmlp/play/course.py",
-        "stop_at(self.epoch * per_epoch + step)",
-        "stop_at(step)",
+        "end = self.epoch * self.steps_per_epoch + step",
+        "end = step",
     ),
     Mutation(
         "playground: the program forgets to resume",
@@ -28,8 +28,20 @@ PLAY_MUTATIONS = [
     Mutation(
         "playground: epochs of two phases in one call",
         "python/fastmlp/play/course.py",
-        "most = min([goal[0], MOST_EPOCHS, *later]) - self.epoch",
-        "most = min([goal[0], MOST_EPOCHS]) - self.epoch",
+        "most = max(1, min([goal[0], MOST_EPOCHS, *later]) - self.epoch)",
+        "most = max(1, min([goal[0], MOST_EPOCHS]) - self.epoch)",
+    ),
+    Mutation(
+        "playground: a training that diverged goes on with a new optimizer",
+        "python/fastmlp/play/course.py",
+        "self._return_to_kept(epochs=len(self.model.history.loss) - self._known)",
+        "self.step = 0",
+    ),
+    Mutation(
+        "playground: a training that diverged loses the epochs since the last call",
+        "python/fastmlp/play/course.py",
+        "self._fit(epochs)\n",
+        "pass\n",
     ),
     Mutation(
         "playground: the penalty is left out",
@@ -52,8 +64,8 @@ PLAY_MUTATIONS = [
     Mutation(
         "playground: a form of another page opens a session",
         "python/fastmlp/play/application.py",
-        '.partition(";")[0] != "application/json"',
-        '.partition(";")[0] == "application/xml"',
+        'kind.strip().lower() != "application/json"',
+        'kind.strip().lower() == "application/xml"',
     ),
     Mutation(
         "playground: the plane is upside down",

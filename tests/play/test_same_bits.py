@@ -199,6 +199,8 @@ def test_a_training_that_diverged_goes_on_with_other_settings(server, seed, tmp_
     state = tab.state()
     assert "diverged" in state["problem"]
     assert "Reset" in state["problem"]
+    next_one = Tab(server, state["settings"], epoch=state["epoch"] + 1).wait()
+    assert "diverged" in next_one["problem"]  # the epochs that can be completed are
     for name in ("play", "step", "epoch"):
         tab.order(name)
         assert tab.wait()["epoch"] == state["epoch"]
@@ -235,6 +237,23 @@ def test_what_fit_refuses_is_a_problem_that_another_setting_solves(seed):
     course.advance((5, 3), 60)
     assert course.problem == ""
     assert course.digest() == trained(mended, (5, 3)).digest()
+
+
+def test_the_epochs_before_a_divergence_stay_however_they_were_trained():
+    """In one call of `fit` that diverges, or each in a call of its own."""
+    settings = Settings(data="hills", loss="mse", activation="relu", hidden=(8, 8),
+                        phases=(Phase(learning_rate=3.0),))  # fmt: skip
+    samples = samples_of(settings)
+    at_once, one_by_one = (
+        Course(model_of(settings), samples.train, samples.test, settings) for _ in range(2)
+    )
+    at_once._seconds_per_step = 1e-9  # so that the time allows all in one call
+    at_once.advance((400, 0), 60)
+    for epoch in range(1, 10):
+        one_by_one.advance((epoch, 0), 60)
+    assert "diverged" in at_once.problem
+    assert at_once.place == one_by_one.place == (1, 0)
+    assert at_once.digest() == one_by_one.digest()
 
 
 def wild_settings(rng):
