@@ -226,8 +226,8 @@ def _recorded(case):
 
 def _two_parameters(model):
     parameters = list(model.parameters().items())
-    (first, values), (last, _) = parameters[0], parameters[-1]
-    return (first, (0,) * values.ndim), (last, np.subtract(parameters[-1][1].shape, 1))
+    (first, values), (last, ends) = parameters[0], parameters[-1]
+    return (first, (0,) * values.ndim), (last, tuple(size - 1 for size in ends.shape))
 
 
 def _takes_model(function):
