@@ -12,12 +12,12 @@ SOURCES := python tests benchmarks examples packaging docs/build.py docs/conf.py
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-# The editable install adds the command, the metadata and the dependencies, and neither code nor an import hook: a hook
-# would take precedence over PYTHONPATH, with which tests import other builds. The .pth file makes this tree importable.
+# Without code: pyproject.toml says what FASTMLP_METADATA_ONLY leaves out. The .pth file makes this tree importable, and
+# PYTHONPATH, by which tests import other builds, takes precedence over it, as it would not over an editable install.
 setup:  ## create .venv for development: this tree is imported from where it is, with all extras and tools
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -C wheel.cmake=false -C wheel.packages= -e '.[dev]'
+	FASTMLP_METADATA_ONLY=1 $(BIN)/pip install --quiet '.[dev]'
 	$(BIN)/python -c 'import pathlib, sysconfig; \
 	  pathlib.Path(sysconfig.get_path("purelib"), "fastmlp-tree.pth").write_text("$(CURDIR)/python\n")'
 	$(MAKE) dev
