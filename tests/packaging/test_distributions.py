@@ -128,6 +128,14 @@ def test_a_wheel_holds_the_package_and_nothing_else(wheel):
     }  # fmt: skip
 
 
+def test_the_development_environment_gets_metadata_without_code(tree, tmp_path, monkeypatch):
+    """No module, of fastmlp or of this repository, that could hide one of the same name."""
+    monkeypatch.setenv("FASTMLP_METADATA_ONLY", "1")
+    names = set(read(build(tree, tmp_path, "wheel")))
+    assert f"{INFO}/entry_points.txt" in names
+    assert all(name.startswith(f"{INFO}/") for name in names)
+
+
 # The repair
 
 
