@@ -99,6 +99,7 @@ html_sidebars = {"index": [], "start": [], "how-it-works": []}  # sections of on
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
+    "search_bar_text": {"en": "Search", "zh_CN": "搜索"}[language],
     "navbar_end": ["languages", "theme-switcher", "navbar-icon-links"],
     "icon_links": [{"name": "GitHub", "url": REPOSITORY, "icon": "fa-brands fa-github"}],
     "navigation_with_keys": False,  # the keys scroll code and formulas that are wide

@@ -226,7 +226,8 @@ def _html_table(
         mark = "best" if is_best else ""
         body += f"<tr{style}>{''.join(f'<td>{cell}</td>' for cell in (*cells, mark))}</tr>"
     return (
-        '<table style="text-align: right; font-variant-numeric: tabular-nums">'
+        '<table style="text-align: right; font-variant-numeric: tabular-nums; '
+        'border-collapse: separate; border-spacing: 1em 0.1em">'
         f"<caption>{caption}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
