@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import fastmlp
+from support.browser import browser
 from support.pages import cells
 from support.paths import ROOT
 
@@ -226,6 +227,33 @@ def test_a_page_without_a_fault_is_built(tmp_path, picture):
     assert "\nA white square & no more.\n" in f"\n{texts}\n"
     assert "/blob/main/docs/other.md" in texts
     assert "pip install" in texts
+
+
+# Of each formula: where it begins and ends in its box, the widths of both, and whether keys reach it.
+FORMULAS = """[...document.querySelectorAll("div.math")].map((box) => {
+  const parts = [...box.querySelectorAll("math *")].map((part) => part.getBoundingClientRect());
+  const left = box.getBoundingClientRect().left;
+  const begin = Math.min(...parts.filter((part) => part.width).map((part) => part.left)) - left;
+  const end = Math.max(...parts.map((part) => part.right)) - left;
+  return [begin, end, box.scrollWidth, box.clientWidth, box.tabIndex];
+})"""
+
+
+def test_a_wide_formula_begins_at_its_beginning_on_a_phone(tmp_path):
+    narrow, wide = "$$x = 1$$\n", "$$" + " + ".join(f"x_{{{i}}}" for i in range(30)) + "$$\n"
+    code, said = built(tmp_path, index=f"# A page\n\n{narrow}\n{wide}")
+    assert code == 0, said
+    with browser() as running:
+        page = running.new_page(viewport={"width": 390, "height": 800})
+        page.goto((tmp_path / "built" / "index.html").as_uri())
+        (begin, end, whole, shown, focus), scrolled = page.evaluate(FORMULAS)
+    assert whole == shown
+    assert abs(begin - (shown - end)) < 10
+    assert focus == -1
+    begin, end, whole, shown, focus = scrolled
+    assert -2 < begin < end <= whole + 2
+    assert whole > shown
+    assert focus == 0
 
 
 @pytest.mark.parametrize("source", ["1 / 0", "!exit 3", "!false | cat"])
