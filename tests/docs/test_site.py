@@ -229,7 +229,7 @@ def test_a_page_without_a_fault_is_built(tmp_path, picture):
     assert "pip install" in texts
 
 
-# Of each formula: where it begins and ends in its box, the widths of both, and whether keys reach it.
+# Of each formula: where it begins and ends, the widths of all and of what is shown, keys reach it.
 FORMULAS = """[...document.querySelectorAll("div.math")].map((box) => {
   const parts = [...box.querySelectorAll("math *")].map((part) => part.getBoundingClientRect());
   const left = box.getBoundingClientRect().left;
