@@ -959,6 +959,44 @@ def test_a_late_answer_keeps_the_message_of_a_later_action(page):
     assert "must be a number" in text(page, "problem")
 
 
+def test_what_waits_for_its_turn_is_not_sent_to_the_next_session(page):
+    points = ",".join(f"{x / 5}:{x / 7}:{x % 2}" for x in range(-20, 20))
+    page.goto(page.url.partition("#")[0] + f"#data=drawn&drawn={points}")
+    page.reload()
+    ready(page)
+    page.evaluate(
+        """() => {
+          for (let i = 0; i < 30; i += 1) document.getElementById("undo-point").click();
+          document.getElementById("step").click();
+          location.hash = "data=xor&epoch=3";
+        }"""
+    )
+    until(page, "document.querySelector('#at').textContent === '3'")
+    page.wait_for_timeout(1500)
+    assert page.locator("#data").input_value() == "xor"
+    assert (text(page, "at"), text(page, "batch-at").split()[0]) == ("3", "0")
+    assert page.locator("#problem").is_hidden()
+    assert address(page)["data"] == "xor"
+
+
+def test_own_points_wait_for_those_that_batch_normalization_needs(chromium, server, tmp_path):
+    start = "/#data=drawn&drawn=&share=10&batch_normalization=true"
+    with visited(chromium, server, start, quiet=False) as page:
+        for number in range(21):
+            page.locator("#point-x1").fill(str(number / 4))
+            page.locator("#point-x2").fill(str(number % 3))
+            page.click("#add-point")
+            if number == 6:
+                needs = "document.querySelector('main').innerText.includes('normalization needs')"
+                until(page, needs)
+                assert page.locator("#play").is_disabled()
+        until(page, "!document.querySelector('#play').disabled")
+        assert page.locator("#problem").is_hidden()
+        page.click("#epoch")
+        until(page, "document.querySelector('#at').textContent === '1'")
+        same_in_python(page, tmp_path)
+
+
 def test_the_later_of_two_addresses_opens(page):
     with held(page, "**/sessions/playground*") as waiting:
         page.evaluate("location.hash = 'data=xor'")

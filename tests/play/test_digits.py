@@ -160,14 +160,21 @@ def test_mnist_that_cannot_be_read_is_said(with_damaged_mnist, chromium):
     assert "gzip" in answer.error(503)
     for address in ("", "#hidden=999"):
         with opened(chromium, f"{with_damaged_mnist.url}/digits{address}", quiet=False) as page:
-            until(page, "document.querySelector('#problem').textContent.includes('gzip')")
+            said = "document.querySelector('#problem-of-training').textContent.includes('gzip')"
+            until(page, said)
             assert page.locator("#connection").is_hidden()
+            for button in ("#play", "#step", "#epoch"):
+                assert page.locator(button).is_disabled()
+            page.locator("#seed").fill("3")
+            page.locator("#seed").press("Enter")
+            page.wait_for_timeout(300)
+            assert page.evaluate(said)
 
 
 def test_without_mnist_the_page_says_what_to_do(without_mnist, chromium):
     with opened(chromium, f"{without_mnist.url}/digits", quiet=False) as page:
-        until(page, "!document.querySelector('#problem').hidden")
-        assert "mnist" in page.inner_text("#problem")
+        until(page, "!document.querySelector('#problem-of-training').hidden")
+        assert "mnist" in page.inner_text("#problem-of-training")
         assert page.locator("#connection").is_hidden()
 
 

@@ -130,15 +130,20 @@ class TrainSettings(_Frozen):
         """What is missing for a training; empty if nothing is."""
         return ""
 
+    def _sizes_without_moments(self) -> list[int]:
+        """Return the batch sizes that leave a batch of one sample to batch normalization."""
+        if not self.batch_normalization:
+            return []
+        sizes = [phase.batch_size for phase in self.phases]
+        return [size for size in sizes if self.trained // math.ceil(self.trained / size) < 2]
+
     def _require_moments(self) -> None:
         """Refuse batches of one sample, which batch normalization cannot normalize."""
-        for phase in self.phases:
-            smallest = self.trained // math.ceil(self.trained / phase.batch_size)
-            if self.batch_normalization and smallest < 2:
-                raise ValueError(
-                    f"batch_size: must leave no batch of one sample with batch_normalization, got "
-                    f"{phase.batch_size} for {self.trained} samples"
-                )
+        if sizes := self._sizes_without_moments():
+            raise ValueError(
+                f"batch_size: must leave no batch of one sample with batch_normalization, got "
+                f"{sizes[0]} for {self.trained} samples"
+            )
 
     def begun_anew(self: Settled) -> Settled:
         """Return these settings without earlier phases: the last one counts from the start."""
@@ -233,9 +238,18 @@ class Settings(TrainSettings):
     @property
     def lack(self) -> str:
         """What is missing for a training: points, of those that are drawn."""
-        if self.data == "drawn" and len(self.drawn) < _FEWEST_POINTS:
+        if self._has_too_few_points:
             return f"Draw {_FEWEST_POINTS} points or more: the training waits for them."
+        if self.data == "drawn" and self._sizes_without_moments():
+            return (
+                "Draw more points, or choose a larger share of training or other batches: batch "
+                "normalization needs two samples in each batch."
+            )
         return ""
+
+    @property
+    def _has_too_few_points(self) -> bool:
+        return self.data == "drawn" and len(self.drawn) < _FEWEST_POINTS
 
     @property
     def trained(self) -> int:
@@ -243,7 +257,7 @@ class Settings(TrainSettings):
 
         Too few points for a training count as those of the training.
         """
-        if self.lack:
+        if self._has_too_few_points:
             return self.count
         return min(max(1, self.count * self.share // 100), self.count - 1)
 

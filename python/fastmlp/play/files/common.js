@@ -203,8 +203,10 @@ export class Session {
     return this.queue(what, body, () => {});
   }
 
+  // What waits for its turn when another session opens is not meant for that one.
   queue(what, body, onProblem) {
-    const sent = this.last.then(() => this.post(what, body, onProblem));
+    const opening = this.openings;
+    const sent = this.last.then(() => (opening === this.openings ? this.post(what, body, onProblem) : null));
     this.last = sent;
     return sent;
   }
@@ -471,7 +473,7 @@ function worded(text) {
 }
 
 function whyOf(error) {
-  if (error.status === 404) return "There is no session yet. This page opens one: then do that again.";
+  if (error.status === 404) return "There is no session at this moment.";
   return error.status ? worded(error.message) : "The server does not answer.";
 }
 
@@ -646,7 +648,8 @@ export function openAddress(session, choices = {}, show = () => {}) {
       if (wrong) refuse(wrong);
     } catch (error) {
       tell("connection", "");
-      refuse(`${ended(error.message)} Reload this page to try again.`);
+      block(`${ended(error.message)} Reload this page to try again.`);
+      tell("problem-of-training", byId("play").title);
     }
   };
   addEventListener("hashchange", openOrSay);
