@@ -6,11 +6,14 @@ import importlib
 import inspect
 import json
 import os
+import random
 import re
+import secrets
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -147,7 +150,7 @@ def test_a_missing_translation_is_found(tmp_path, monkeypatch):
 # ---------------------------------------------------------------- a build ends at a fault
 
 
-def built(folder, **pages):
+def built(folder, language="en", **pages):
     """Build a site of some pages without a reference; return the exit code and what was said."""
     for extra in ("sphinx", "myst_nb", "pydata_sphinx_theme"):
         pytest.importorskip(extra)
@@ -163,7 +166,8 @@ def built(folder, **pages):
          "-D", "extensions=" + ",".join(EXTENSIONS), folder, folder / "built"],
         capture_output=True, text=True, check=False, cwd=folder,
         env=os.environ | {
-            "SITE_CELLS": str(folder / "cells"), "PYTHONSTARTUP": str(folder / "_kernel.py"),
+            "SITE_LANGUAGE": language, "SITE_CELLS": str(folder / "cells"),
+            "PYTHONSTARTUP": str(folder / "_kernel.py"),
             "IPYTHONDIR": str(folder / "ipython"), "NO_COLOR": "1",
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         },
@@ -207,6 +211,7 @@ def test_a_page_without_a_fault_is_built(tmp_path, picture):
     docs = tmp_path / "docs"
     docs.mkdir()
     text = picture + CAPTION + "\n```{code-cell}\n!echo one \\\n  two\n```\n\n"
+    text += "```{code-cell}\n!pwd\n```\n\n"
     text += "```{code-cell}\n:tags: [skip-execution]\n!exit 3\n```\n\n[other](other.md)\n"
     code, said = built(docs, index=text, other="---\norphan: true\n---\n\n# Another\n")
     assert code == 0, said
@@ -219,6 +224,7 @@ def test_a_page_without_a_fault_is_built(tmp_path, picture):
     code = re.sub("<[^>]+>", "", page[page.index("highlight-bash") :])
     assert re.search(r"echo\s+one \\\s+two\s+one two", code)
     assert "!echo" not in page
+    assert "~/study" in page  # not the folder of the computer that makes the site
     notebook = json.loads((docs / "built" / "notebooks" / "index.ipynb").read_text("utf-8"))
     cells = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]]
     assert ("code", "!echo one \\\n  two") in cells
@@ -227,6 +233,39 @@ def test_a_page_without_a_fault_is_built(tmp_path, picture):
     assert "\nA white square & no more.\n" in f"\n{texts}\n"
     assert "/blob/main/docs/other.md" in texts
     assert "pip install" in texts
+
+
+SEARCHED = ("梯度下降", "过拟合", "学习率 momentum", "Softmax", "反向传播gradients")
+
+
+def test_chinese_is_searched(tmp_path):
+    """By pairs of characters, which the script finds in a query as the index has them."""
+    texts = {f"page{i}": f"# {i}\n\n我们学习{words}的方法。\n" for i, words in enumerate(SEARCHED)}
+    index = "# 目录\n\n```{toctree}\n" + "\n".join(texts) + "\n```\n"
+    code, said = built(tmp_path, "zh_CN", index=index, **texts)
+    assert code == 0, said
+    chance = random.Random(seed := secrets.randbelow(2**31))
+    drawn = [
+        "".join(chance.choices("梯度下降学 ab_1，.é", k=chance.randint(0, 12))) for _ in range(200)
+    ]
+    splits = extension("_extensions/chinese_search").ChineseSearch({}).split
+    with browser() as running:
+        page = running.new_page()
+        errors = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        for number, words in enumerate(SEARCHED):
+            page.goto((tmp_path / "built" / "search.html").as_uri() + f"?q={words}")
+            found = f"""() => [...document.querySelectorAll("#search-results li a")]
+              .some((link) => link.getAttribute("href").includes("page{number}.html"))"""
+            page.wait_for_function(found)
+        assert page.evaluate("(texts) => texts.map(splitQuery)", drawn) == [*map(splits, drawn)], (
+            seed
+        )
+    untranslated = (tmp_path / "built" / "page0.html").read_text(encoding="utf-8")
+    assert '<p class="untranslated" lang="zh-CN">' in untranslated
+    assert '<div lang="en">' in untranslated
+    # Summaries of results are fetched, which a browser does not do with files.
+    assert set(errors) <= {"Failed to fetch"}
 
 
 # Of each formula: where it begins and ends, the widths of all and of what is shown, keys reach it.
@@ -254,6 +293,22 @@ def test_a_wide_formula_begins_at_its_beginning_on_a_phone(tmp_path):
     assert -2 < begin < end <= whole + 2
     assert whole > shown
     assert focus == 0
+
+
+def test_the_index_of_the_gallery_shows_questions_and_pictures(tmp_path):
+    gallery = extension("_extensions/gallery")
+    folder = tmp_path / "gallery"
+    folder.mkdir()
+    entry = '<li class="toctree-l1"><a class="reference internal" href="xor.html">Xor</a></li>'
+    (folder / "index.html").write_text(f"<nav>{entry}</nav><article>{entry}</article>")
+    (folder / "xor.html").write_text(
+        '<h1>Xor</h1>\n<p><strong>Why?</strong></p><a class="picture wide" href="../a.png"></a>'
+    )
+    gallery._draw(SimpleNamespace(outdir=tmp_path), None)
+    before, _, article = (folder / "index.html").read_text().partition("<article>")
+    assert entry in before
+    assert re.sub("<[^>]+>", " ", article).split() == ["Xor", "Why?"]
+    assert 'src="../a.png"' in article
 
 
 @pytest.mark.parametrize("source", ["1 / 0", "!exit 3", "!false | cat"])

@@ -199,8 +199,8 @@ class Network:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; one that is nearly `weights` or another of these is a slip."""
-        known = name.startswith("_") or name in _SET_BY_USERS or hasattr(self, name)
-        if not known and (meant := did_you_mean(name, _SET_BY_USERS)):
+        is_own = name.startswith("_") or name in vars(self) or hasattr(type(self), name)
+        if not (is_own or name in _SET_BY_USERS) and (meant := did_you_mean(name, _SET_BY_USERS)):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{meant}")
         super().__setattr__(name, value)
 
